@@ -1,0 +1,1 @@
+"""ksqlite: an embedded runtime for a documented subset of ksqlDB's SQL over a real Kafka broker."""
