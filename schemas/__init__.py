@@ -1,0 +1,1 @@
+"""The Avro schemas of the topics, and the tool that checks and registers them."""
