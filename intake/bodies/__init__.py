@@ -1,0 +1,1 @@
+"""Request bodies: read within limits, unpacked, split into checks."""
