@@ -1,0 +1,1 @@
+"""Checks as they arrived: search, repeats and conflicts, rejected ones, and forwarding new ones to intake."""

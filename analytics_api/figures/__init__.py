@@ -1,0 +1,1 @@
+"""Figures from the hour and day tables: places, analytics, hours."""

@@ -1,0 +1,1 @@
+"""Alembic migrations in raw SQL: the history of the database's shape."""

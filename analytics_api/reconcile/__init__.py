@@ -1,0 +1,1 @@
+"""Holds PostgreSQL's figures against the log, every few minutes."""

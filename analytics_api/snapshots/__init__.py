@@ -1,0 +1,1 @@
+"""Hourly snapshots: append-only revisions of each place's finished hours."""
