@@ -1,0 +1,1 @@
+"""Starts the real parts of the pipeline on one machine, without containers, and keeps them running."""
