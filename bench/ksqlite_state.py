@@ -78,7 +78,6 @@ def main(arguments: list[str]) -> int:
                     raise SystemExit(f"{key} is there before it was put")
                 columns = content(number, random_)
                 store.put(key, ([(columns[1], columns[1], *columns, *columns, 1)],))
-            store.precode()
             database.write([(part.head, store.drain())], {})
             store.settle()
         took_s = time.monotonic() - began

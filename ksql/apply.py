@@ -273,7 +273,7 @@ def drop_retired(deployment: Deployment, applied: Applied) -> Applied:
 def drop_objects(deployment: Deployment, doomed: tuple[AppliedObject, ...]) -> None:
     """Terminate their queries, drop them, readers before what they read, and delete the topics they wrote."""
     there = deployment.server.sources()
-    order = _readers_first(doomed)
+    order = readers_first(doomed)
     for one in order:
         if one.kind == "TYPE":
             deployment.server.execute(f"DROP TYPE IF EXISTS {one.server_name}")
@@ -303,13 +303,13 @@ def _forget_subjects(deployment: Deployment, topics: list[str]) -> None:
                     registry.delete(subject)
 
 
-def _readers_first(doomed: tuple[AppliedObject, ...]) -> list[AppliedObject]:
-    """Within each version, an object comes after all that read it."""
+def readers_first(doomed: tuple[AppliedObject, ...]) -> list[AppliedObject]:
+    """The same objects, each after all that may read it: readers of its own version, or of a later one."""
     order: list[AppliedObject] = []
     left = list(doomed)
     while left:
         for one in left:
-            if not any(one.name in other.reads and one.version == other.version for other in left if other is not one):
+            if not any(one.name in other.reads and one.version <= other.version for other in left if other is not one):
                 order.append(one)
                 left.remove(one)
                 break
