@@ -24,6 +24,8 @@ from bench.stack import running_stack
 
 _BAR_MS = 1_000.0
 _POLL_S = 0.02
+_IDLE_S = 20.0
+"""A connection that lay idle for longer is not used again: intake closes it after 30 seconds."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,22 @@ async def _send(
     """Send each check when it is due; gives how long each answer took, in milliseconds."""
     answers: dict[str, float] = {}
     address = urlsplit(url)
-    idle: list[_Connection] = []
+    idle: list[tuple[float, _Connection]] = []
+
+    async def free_connection() -> _Connection:
+        while idle:
+            since, connection = idle.pop()
+            if time.perf_counter() - since < _IDLE_S:
+                return connection
+            connection.close()
+        return await _Connection.open(str(address.hostname), address.port or 80)
 
     async def post(transaction_id: str, body: bytes) -> None:
         began = time.perf_counter()
-        connection = idle.pop() if idle else await _Connection.open(str(address.hostname), address.port or 80)
+        connection = await free_connection()
         status = await connection.post("/api/checks/", body)
         answered = time.perf_counter()
-        idle.append(connection)
+        idle.append((answered, connection))
         if status != 201:
             raise SystemExit(f"{url} answered {status}")
         answers[transaction_id] = (answered - began) * 1000
@@ -143,7 +153,7 @@ async def _send(
             if delay > 0:
                 await asyncio.sleep(delay)
             tasks.create_task(post(transaction_id, body))
-    for connection in idle:
+    for _, connection in idle:
         connection.close()
     return answers
 
