@@ -82,7 +82,13 @@ class Space:
         return {name: entry.value for name, entry in future.result(30).items()}
 
     def produce(self, topic: str, records: Sequence[Sequence[Any]]) -> None:
-        """Writes records: key, value, timestamp and, where it matters, partition."""
+        """Writes records: key, value, timestamp and, where it matters, partition. Fails when Kafka refuses one."""
+        refused: list[str] = []
+
+        def delivered(error: Any, _message: Any) -> None:
+            if error is not None:
+                refused.append(error.str())
+
         producer = Producer(
             {
                 "bootstrap.servers": self.kafka,
@@ -96,13 +102,19 @@ class Space:
             while True:
                 try:
                     producer.produce(
-                        self.name(topic), value, key, timestamp=timestamp, partition=partition[0] if partition else -1
+                        self.name(topic),
+                        value,
+                        key,
+                        timestamp=timestamp,
+                        partition=partition[0] if partition else -1,
+                        on_delivery=delivered,
                     )
                 except BufferError:
                     producer.poll(0.1)
                 else:
                     break
         assert producer.flush(60) == 0
+        assert not refused, f"{len(refused)} records of {topic} were refused: {refused[0]}"
 
     def read(self, topic: str) -> list[Record]:
         """All committed records, by partition and offset."""
