@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from ksql.errors import ToolError
 from ksql.lag import Positions
+from ksql.record import Applied
 from ksql.server import KsqlServer
 from ksql.settings import Settings
 from schemas.registry import Registry
@@ -96,7 +97,11 @@ class Decoder:
 def print_topic(
     settings: Settings, topic: str, *, limit: int | None, last: int | None, follow: bool, as_json: bool
 ) -> Iterator[str]:
-    """The topic's records, one line each; raises ToolError for a topic that is not there."""
+    """The topic's records, one line each; raises ToolError for a topic that is not there.
+
+    A topic is called as the files do: after a rebuild ``sales`` means that of the version in force.
+    """
+    topic = Applied.load(settings).topic(topic)
     with Registry(settings.registry_url) as registry:
         decoder = Decoder(registry, window_of(settings, topic))
         show = _as_json if as_json else _as_text

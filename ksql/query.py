@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ksql.console import table
+from ksql.record import Applied
 from ksql.server import KsqlServer, sql_type
 from ksql.settings import Settings
 
@@ -17,8 +18,11 @@ _DELIMITED = "application/vnd.ksqlapi.delimited.v1"
 def run_statement(
     settings: Settings, statement: str, *, as_json: bool, idle_s: float | None, offset_reset: str
 ) -> Iterator[str]:
-    """The answer's lines; raises StatementRefusedError for a statement that the server does not take."""
-    text = statement.strip().rstrip(";") + ";"
+    """The answer's lines; raises StatementRefusedError for a statement that the server does not take.
+
+    Names are those of the files: after a rebuild ``sales`` means the version in force.
+    """
+    text = Applied.load(settings).rename(statement.strip().rstrip(";") + ";")
     with KsqlServer(settings.ksql_url, settings.timeout_s) as server:
         if text.split(None, 1)[0].upper() == "SELECT":
             yield from _select(server, text, as_json=as_json, idle_s=idle_s, offset_reset=offset_reset)

@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from ksql.errors import ToolError
 from ksql.settings import Settings
+from ksql.tokens import rename
 
 TOPIC = "ksql_applied"
 _STATE = "state"
@@ -95,6 +96,15 @@ class Applied:
             if found.topic == topic and found.writes:
                 return found.server_topic
         return topic
+
+    def rename(self, statement: str) -> str:
+        """The statement with the names in force of objects and topics where it calls them as the files do."""
+        found = self.objects.values()
+        return rename(
+            statement,
+            {one.name: one.server_name for one in found},
+            {one.topic: one.server_topic for one in found if one.writes},
+        )
 
     @staticmethod
     def load(settings: Settings) -> Applied:

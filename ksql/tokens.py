@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_BEFORE_A_NAME = frozenset({"FROM", "JOIN", "INTO", "STREAM", "TABLE", "EXISTS"})
+_BEFORE_A_NAME = frozenset({"FROM", "JOIN", "INTO", "STREAM", "TABLE", "EXISTS", "DESCRIBE", "EXTENDED"})
 
 
 @dataclass(frozen=True, slots=True)

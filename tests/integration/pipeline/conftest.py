@@ -17,8 +17,6 @@ import psycopg
 import pytest
 
 from bench.checks import Plan, checks
-from ksql.record import Applied
-from ksql.settings import load
 from stack import process
 from tests import fix_stack
 from tests.fix_stack import wait_for
@@ -79,11 +77,6 @@ class Project:
         document = json.loads(done.stdout)
         assert done.returncode == (0 if document["nothing_to_do"] else 2)
         return document
-
-    def topics(self) -> dict[Any, Any]:
-        """Topic in force by the name that the files call it."""
-        applied = Applied.load(load(self.environment()))
-        return {one.topic: one.server_topic for one in applied.objects.values() if one.writes}
 
     def actions(self) -> dict[Any, Any]:
         return {one["name"]: one["action"] for one in self.plan()["objects"] if one["action"] != "unchanged"}

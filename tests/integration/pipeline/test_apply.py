@@ -159,6 +159,14 @@ def test_the_pipeline_goes_on_under_its_new_version(project: Any) -> None:
     assert all(one["name"].endswith(one["name"].rsplit("_", 1)[1]) for one in status)
     sources = project.tool("ksql", "query", "SHOW STREAMS")
     assert "SALES_V" in sources
+    # tools call things as the files do
+    place = min(project.expected.totals)
+    (row,) = project.tool(
+        "ksql", "query", "--json", f"SELECT purchases FROM place_totals WHERE place_key = '{place}'"
+    ).splitlines()
+    assert json.loads(row) == {"PURCHASES": project.expected.totals[place].row()[0]}
+    record = json.loads(project.tool("ksql", "print", "sales", "--limit", "1", "--json"))
+    assert record["key"] in project.expected.totals
     assert "unchanged" in project.tool("ksql", "topics", "check") + project.tool("ksql", "topics", "apply")
 
 

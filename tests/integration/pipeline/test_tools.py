@@ -57,14 +57,13 @@ def test_a_topic_is_shown_decoded(project: Any) -> None:
 
 def test_windowed_keys_are_shown_with_their_windows(project: Any) -> None:
     """A session has its start and end, an hour its start; a JSON key its columns."""
-    applied = project.topics()
-    session = json.loads(project.tool("ksql", "print", applied["check_arrivals"], "--limit", "1", "--json"))
+    session = json.loads(project.tool("ksql", "print", "check_arrivals", "--limit", "1", "--json"))
     assert session["key"] == session["value"]["TRANSACTION_ID"]
     assert len([part for part in session["window"] if part]) == 2
-    hour = json.loads(project.tool("ksql", "print", applied["category_hours"], "--limit", "1", "--json"))
+    hour = json.loads(project.tool("ksql", "print", "category_hours", "--limit", "1", "--json"))
     assert hour["key"]["PLACE_KEY"] == hour["value"]["PLACE_ID"]
     assert hour["window"][0].replace(".000Z", "") in hour["value"]["HOUR_START"]
-    assert "window" in project.tool("ksql", "print", applied["category_hours"], "--limit", "1")
+    assert "window" in project.tool("ksql", "print", "category_hours", "--limit", "1")
 
 
 def test_who_applied_what_is_kept(project: Any) -> None:

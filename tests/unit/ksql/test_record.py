@@ -41,3 +41,12 @@ def test_topics_in_force_follow_their_writers() -> None:
     state = Applied(objects={"SALES": SALES})
     assert (state.topic("sales"), state.topic("checks")) == ("sales_v2", "checks")
     assert (SALES.server_name, SALES.server_topic) == ("SALES_V2", "sales_v2")
+
+
+def test_a_statement_may_use_the_names_of_the_files() -> None:
+    """A query, a description and a topic mean the version in force; other names stay."""
+    state = Applied(objects={"SALES": SALES})
+    assert state.rename("SELECT * FROM sales JOIN checks;") == "SELECT * FROM sales_v2 JOIN checks;"
+    assert state.rename("DESCRIBE SALES EXTENDED;") == "DESCRIBE SALES_V2 EXTENDED;"
+    assert state.rename("DESCRIBE EXTENDED `SALES`;") == "DESCRIBE EXTENDED `SALES_V2`;"
+    assert "KAFKA_TOPIC='sales_v2'" in state.rename("CREATE STREAM x WITH (KAFKA_TOPIC='sales', VALUE_FORMAT='AVRO');")
