@@ -43,6 +43,8 @@ HOLD_S = 0.25
 """How long nothing is read after a statement that starts or ends a query."""
 SIZES_S = 15.0
 """How old figures of the stores' sizes may be."""
+SHOW_S = 5.0
+"""How old the positions may be that tools see in the consumer group."""
 COLLECT_S = 60.0
 """How often Python's cycle collector runs, in a quiet moment."""
 PROVEN_S = 2.0
@@ -131,6 +133,7 @@ class Session:
         self._gathered_count = 0
         self._gathered_since = 0.0
         self._shown = time.monotonic()
+        self._is_shown = True
         self._held_until = 0.0
         self._sizes: tuple[float, list[tuple[str, str, int]]] | None = None
         self._in_flight: tuple[Future[None], Drained, float] | None = None
@@ -384,6 +387,7 @@ class Session:
             self._catch_up()
         else:
             self._settle(only_if_done=True)
+            self._show()
 
     def _gather(self, runs: list[Run]) -> None:
         """Keeps records until they are worth a round through the graph, or have waited long enough."""
@@ -466,10 +470,15 @@ class Session:
         self._in_flight = None
         self.stores.settle(drained)
         self.commits += 1
+        self.metrics.committed(time.monotonic() - began)
+        self._is_shown = False
+        self._show()
+
+    def _show(self) -> None:
+        """Tells the consumer group the positions, once in a while; the last ones too when nothing comes any more."""
         now = time.monotonic()
-        self.metrics.committed(now - began)
-        if now - self._shown > 5 and self.feed is not None:
-            self._shown = now
+        if not self._is_shown and now - self._shown > SHOW_S and self.feed is not None:
+            self._shown, self._is_shown = now, True
             self.feed.show()
 
     def _catch_up(self) -> None:

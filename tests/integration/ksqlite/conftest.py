@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -151,6 +151,13 @@ class Space:
         """How many offsets a topic has in all."""
         places = {TopicPartition(self.name(topic), p): LATEST for p in range(partitions)}
         return sum(future.result(10).offset for future in self.admin.list_offsets(places).values())
+
+    def committed(self, topic: str, partitions: int) -> int:
+        """Where the runner's consumer group stands: the sum of its offsets."""
+        places = [TopicPartition(self.name(topic), partition) for partition in range(partitions)]
+        group = ConsumerGroupTopicPartitions(f"_confluent-ksql-{self.prefix}ksqlite", places)
+        (future,) = self.admin.list_consumer_group_offsets([group]).values()
+        return sum(max(0, place.offset) for place in future.result(10).topic_partitions)
 
     def is_marked(self, topic: str, partitions: int) -> bool:
         """Whether all that is in a topic is committed: Kafka answers a commit before it marks it in every partition."""
