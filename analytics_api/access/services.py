@@ -313,10 +313,15 @@ async def set_password(
         "UPDATE app.users SET password_hash = %s, password_changed_at = now() WHERE user_id = %s",
         (password_hash, user_id),
     )
+    await end_sessions(connection, user_id, but=keep_session)
+
+
+async def end_sessions(connection: AsyncConnection[Any], user_id: int, *, but: UUID | None = None) -> None:
+    """End every session but one and every API token of an account."""
     await connection.execute(
         "UPDATE app.sessions SET revoked_at = now()"
         " WHERE user_id = %s AND revoked_at IS NULL AND session_id IS DISTINCT FROM %s",
-        (user_id, keep_session),
+        (user_id, but),
     )
     await connection.execute(
         "UPDATE app.api_tokens SET revoked_at = now() WHERE user_id = %s AND revoked_at IS NULL", (user_id,)

@@ -10,7 +10,7 @@ import sys
 import psycopg
 
 from analytics_api.access.passwords import Passwords, broken_rule
-from analytics_api.access.services import add_user, set_password, username_key
+from analytics_api.access.services import add_user, end_sessions, set_password, username_key
 from analytics_api.audit import services as audit
 from analytics_api.db import Database
 from analytics_api.problems import Problem
@@ -118,11 +118,14 @@ async def _roles(database: Database, command: str, username: str) -> int:
     }[command]
     async with database.transaction() as connection:
         found = await connection.execute(
-            f"UPDATE app.users SET {change} WHERE username_key = %s RETURNING username",  # noqa: S608  (fixed texts)
+            f"UPDATE app.users SET {change} WHERE username_key = %s RETURNING user_id",  # noqa: S608  (fixed texts)
             (username_key(username),),
         )
-        if await found.fetchone() is None:
+        changed = await found.fetchone()
+        if changed is None:
             raise Problem(404, "There is no such user.")
+        if command == "deactivate":
+            await end_sessions(connection, changed["user_id"])
         found = await connection.execute(
             "SELECT EXISTS (SELECT FROM app.users WHERE is_admin AND is_active) AS remains"
         )

@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from analytics_api import cursors
 from analytics_api.access.passwords import Passwords, broken_rule
-from analytics_api.access.services import add_user, set_password, username_key
+from analytics_api.access.services import add_user, end_sessions, set_password, username_key
 from analytics_api.audit import services as audit
 from analytics_api.db import Database
 from analytics_api.problems import Problem, invalid
@@ -63,6 +63,9 @@ async def change(
             " WHERE user_id = %(user_id)s",
             after,
         )
+        if row["is_active"] and not after["is_active"]:
+            # Who is let in again later signs in again: what was handed out before is worth nothing.
+            await end_sessions(connection, row["user_id"])
         if changed := {name: value for name, value in flags.items() if before[name] != value}:
             await audit.record(
                 connection, "user_changed", actor=actor, target=row["username"], details=changed, address=address

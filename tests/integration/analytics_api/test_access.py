@@ -216,6 +216,20 @@ def test_the_last_administrator_is_protected(admin: httpx.Client, client: httpx.
     assert admin.patch("/api/users/second/", json={"is_admin": False}).status_code == 200
 
 
+def test_deactivation_ends_what_was_handed_out(admin: httpx.Client, client: httpx.Client) -> None:
+    """Sessions, refresh tokens and API tokens from before are worth nothing when the account is active again."""
+    register(client, "suspended")
+    pair = login(client, "suspended")
+    session = bearer(pair["token"])
+    token = client.post("/auth/tokens/", json={"name": "nightly"}, headers=session).json()["token"]
+    for is_active in (False, True):
+        assert admin.patch("/api/users/suspended/", json={"is_active": is_active}).status_code == 200
+        assert client.get("/auth/me/", headers=session).status_code == 401
+        assert client.get("/auth/me/", headers=bearer(token)).status_code == 401
+        assert client.post("/auth/refresh/", json={"refresh_token": pair["refresh_token"]}).status_code == 401
+    login(client, "suspended")
+
+
 def test_an_administrator_resets_a_password(admin: httpx.Client, client: httpx.Client) -> None:
     """The old password and the old sessions end; the rules hold for the new one."""
     register(client, "forgetful")
