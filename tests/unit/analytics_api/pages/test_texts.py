@@ -28,6 +28,34 @@ def test_every_text_of_the_templates_has_a_russian_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "011 2026-11-24T15h: expected 3 / 82.41, found nothing",
+            "011 2026-11-24T15h: ожидалось 3 / 82.41, найдено ничего",
+        ),
+        (
+            "011 2026-11-24T15h: expected 3 / 82.41, found 2 / 54.94",
+            "011 2026-11-24T15h: ожидалось 3 / 82.41, найдено 2 / 54.94",
+        ),
+        (
+            "x: expected 1, found 2 2026-11-24: expected 4, found nothing",
+            "x: expected 1, found 2 2026-11-24: ожидалось 4, найдено ничего",
+        ),
+        (
+            "2026-11-24T15:40Z: log 5, topic sales 4, sales 3, repeats 1",
+            "2026-11-24T15:40Z: в журнале 5, в топике sales 4, продаж 3, повторов 1",
+        ),
+        ("unique_transaction_id", "unique_transaction_id"),
+    ],
+)
+def test_what_the_reconciliation_found_is_said_in_russian(said: str, expected: str) -> None:
+    """Whatever a place is called; English is left as it is."""
+    assert texts.translate("ru", said) == expected
+    assert texts.translate("en", said) == said
+
+
+@pytest.mark.parametrize(
     ("chosen", "header", "expected"),
     [
         (None, "ru-RU,ru;q=0.9,en;q=0.8", "ru"),
