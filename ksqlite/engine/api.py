@@ -205,6 +205,15 @@ class QueryState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class QueryError:
+    """What set a query to ERROR."""
+
+    at_ms: int
+    """When, in milliseconds since 1970."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class QueryInfo:
     """A persistent query as others may see it.
 
@@ -289,8 +298,11 @@ class EngineApi(Protocol):
     def state(self, query_id: str) -> QueryState:
         """A query's state."""
 
-    def fail(self, query_id: str) -> None:
-        """The query is in ERROR and gets nothing until RESUME."""
+    def error(self, query_id: str) -> QueryError | None:
+        """What set a query to ERROR; None in any other state."""
+
+    def fail(self, query_id: str, message: str) -> None:
+        """The query is in ERROR and gets nothing until RESUME; ``message`` says why."""
 
     def pause(self, query_id: str) -> None:
         """PAUSE: the runner stops feeding its topics to it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ksqlite import ast, planner, statements
 from ksqlite.catalog import Catalog, SourceInfo
-from ksqlite.engine.api import Environment, Input, Key, Output, QueryInfo, QueryState, Row, Subscription
+from ksqlite.engine.api import Environment, Input, Key, Output, QueryError, QueryInfo, QueryState, Row, Subscription
 from ksqlite.engine.feed import hashable
 from ksqlite.engine.graph import Graph, Node
 from ksqlite.engine.runtime import Query
@@ -32,6 +33,7 @@ class Engine:
         self.catalog = catalog if catalog is not None else Catalog()
         self.graph = Graph(env)
         self._states: dict[str, QueryState] = {}
+        self._errors: dict[str, QueryError] = {}
 
     # ------------------------------------------------------------------------------------------------------- statements
 
@@ -279,10 +281,15 @@ class Engine:
         """A query's state."""
         return self._states.get(query_id, QueryState.TERMINATED)
 
-    def fail(self, query_id: str) -> None:
+    def error(self, query_id: str) -> QueryError | None:
+        """What set a query to ERROR; None in any other state."""
+        return self._errors.get(query_id) if self.state(query_id) is QueryState.ERROR else None
+
+    def fail(self, query_id: str, message: str) -> None:
         """Marks a query as failed: it gets nothing until RESUME."""
         self.graph.nodes[query_id].paused = True
         self._states[query_id] = QueryState.ERROR
+        self._errors[query_id] = QueryError(int(time.time() * 1000), message)
 
     def pause(self, query_id: str) -> None:
         """PAUSE: the query gets nothing until RESUME."""
@@ -304,6 +311,7 @@ class Engine:
         self.graph.remove(query_id)
         self.catalog.queries.pop(query_id, None)
         self._states.pop(query_id, None)
+        self._errors.pop(query_id, None)
         self.env.stores.drop(query_id)
 
     # ------------------------------------------------------------------------------------------------------------- data

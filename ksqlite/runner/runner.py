@@ -181,7 +181,7 @@ class Session:
         known = {info.query_id for info in self.engine.queries()}
         for query_id in list(self.failed):
             if query_id in known:
-                self.engine.fail(query_id)
+                self.engine.fail(query_id, self.failed[query_id])
             else:
                 del self.failed[query_id]
 

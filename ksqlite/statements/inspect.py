@@ -265,13 +265,16 @@ def describe_function(statement: ast.DescribeFunction) -> Entity:
 
 def describe_query(query: QueryInfo, engine: EngineApi) -> Entity:
     """A persistent query in full."""
-    state = engine.state(query.query_id).value
+    state, error = engine.state(query.query_id).value, engine.error(query.query_id)
     return {
         **_explained(query.query_id, query.text, query.schema, query.sources, query.description),
         "sinks": [query.sink] if query.sink else [],
         "overriddenProperties": dict(query.properties),
         "ksqlHostQueryStatus": {},
         "queryType": "PERSISTENT",
+        "queryErrors": []
+        if error is None
+        else [{"timestamp": error.at_ms, "errorMessage": error.message, "type": "UNKNOWN"}],
         "state": state,
     }
 

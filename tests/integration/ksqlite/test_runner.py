@@ -283,6 +283,9 @@ def test_a_query_that_fails_at_a_record_is_set_to_error(space: Space) -> None:
         (query_id,) = runner.failures.queries
         assert runner.call(lambda engine: engine.state(query_id)) is QueryState.ERROR
         assert f'ksqlite_query_running{{query="{query_id}",state="ERROR"}} 0' in runner.metrics_text()
+        (explained,) = space.apply(runner, f"EXPLAIN {query_id};")
+        (error,) = explained["queryDescription"]["queryErrors"]
+        assert "Numeric field overflow" in error["errorMessage"]
         restarts = runner.metrics.restarts
         space.apply(runner, f"RESUME {query_id};")
         wait_for(lambda: runner.metrics.restarts >= restarts + 3 and is_failed(runner), limit_s=60, what="ERROR again")
