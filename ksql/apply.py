@@ -6,7 +6,8 @@ every step looks first whether it was done already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from connectors.client import Connect
 from connectors.files import version_of
 from ksql.errors import ToolError
-from ksql.files import Pipeline, read_pipeline
+from ksql.files import Pipeline, PipelineObject, read_pipeline
 from ksql.lag import Positions
 from ksql.plan import Action, NewColumns, ObjectPlan, Plan, make_plan
 from ksql.record import TOPIC, Applied, AppliedObject, versioned_topic
@@ -22,6 +23,7 @@ from ksql.server import KsqlServer, ServerSource, StatementRefusedError
 from ksql.settings import Settings
 from ksql.tables import Tables
 from ksql.topics import TopicAdmin, Topics, TopicSpec, read_topics
+from ksqlite import ast
 
 Progress = Callable[[str], None]
 """Told one line for each step."""
@@ -95,7 +97,7 @@ def _new_columns(
     outside = [
         one
         for one in pipeline
-        if one.kind != "TYPE" and not one.writes and pipeline.writer_of(one.topic) is None
+        if takes_all_columns(one) and not one.writes and pipeline.writer_of(one.topic) is None
         and one.name in applied.objects and applied.objects[one.name].server_name in server
     ]  # fmt: skip
     if not outside:
@@ -112,24 +114,35 @@ def _new_columns(
     return found
 
 
-def adopt_pending(deployment: Deployment, applied: Applied) -> Applied:
-    """Take into the record what an interrupted run had created, or had said it would create and did not."""
+def takes_all_columns(one: PipelineObject) -> bool:
+    """Whether its value's columns come from the registry: one that names its columns asked for no others."""
+    node = one.create.node
+    return isinstance(node, ast.CreateSource) and all(column.constraint is not None for column in node.columns)
+
+
+def take_up(deployment: Deployment, applied: Applied, *, finish: bool) -> Applied:
+    """With what an interrupted run had created: it stays pending until a run has come to its end.
+
+    With ``finish``, what such an object still lacks is done: queries of INSERT INTO, later settings of its topic.
+    """
     if not applied.pending:
         return applied
     there = deployment.server.sources()
-    queries = deployment.server.queries()
+    taken = []
     for one in applied.pending:
-        written = sum(1 for query in queries if one.server_name in query.sinks)
-        wanted = len(one.statements) if one.is_select else len(one.statements) - 1
-        if one.server_name in there and written >= wanted:
+        before = applied.objects.get(one.name)
+        is_confirmed = before is None or before.checksum == one.checksum
+        if one.server_name in there and is_confirmed:
+            if finish:
+                deployment.step(f"finish {one.name}")
+                create(deployment, one)
             applied = applied.with_object(one)
-    applied = replace(applied, pending=())
-    applied.save(deployment.settings, did="took up what an interrupted run had created")
-    return applied
+            taken.append(one)
+    return replace(applied, pending=tuple(taken))
 
 
 def apply_simple(deployment: Deployment, plan: Plan, applied: Applied) -> Applied:
-    """Create what is new, upgrade what changes in place, drop what was removed; a refusal undoes what this run made."""
+    """Create what is new, upgrade what changes in place; a refusal undoes what this run made."""
     todo = plan.of(Action.NEW, Action.IN_PLACE)
     adopted = [one for one in plan.of(Action.UNCHANGED) if one.target and one.target != applied.objects.get(one.name)]
     for one in adopted:
@@ -137,7 +150,7 @@ def apply_simple(deployment: Deployment, plan: Plan, applied: Applied) -> Applie
         applied = applied.with_object(one.target)
     if todo:
         targets = tuple(one.target for one in todo if one.target is not None)
-        replace(applied, pending=targets).save(deployment.settings, did="began")
+        replace(applied, pending=(*applied.pending, *targets)).save(deployment.settings, did="began")
         made: list[AppliedObject] = []
         try:
             for one in todo:
@@ -150,10 +163,11 @@ def apply_simple(deployment: Deployment, plan: Plan, applied: Applied) -> Applie
             _undo(deployment, [one for one in made if one.name in {p.name for p in plan.of(Action.NEW)}])
             _without(applied, plan.of(Action.NEW)).save(deployment.settings, did="refused, undone")
             raise
-    if todo or adopted:
+    if todo or adopted or applied.pending:
         deployment.step("record")
+        applied = replace(applied, pending=())
         applied.save(deployment.settings, did="applied", details=_details(plan))
-    return apply_removals(deployment, plan, applied)
+    return applied
 
 
 def _without(applied: Applied, plans: list[ObjectPlan]) -> Applied:
@@ -197,6 +211,8 @@ def create(deployment: Deployment, target: AppliedObject) -> None:
         if is_insert and inserts > 0:
             inserts -= 1
             continue
+        if target.kind == "TYPE":  # types are not listed among the server's sources: it may be there already
+            statement = as_optional(statement)  # noqa: PLW2901 - what is sent in its stead
         deployment.server.execute(statement, properties=target.settings, variables={"version": str(target.version)})
     if spec is not None:
         later = {key: value for key, value in spec.config.items() if spec.create_config[key] != value}
@@ -222,6 +238,11 @@ def _prepare_topic(deployment: Deployment, spec: TopicSpec) -> None:
             deployment.admin.alter(spec.name, first)
 
 
+def as_optional(statement: str) -> str:
+    """CREATE TYPE as a statement that a type which is there already does not trouble."""
+    return re.sub(r"(?i)^(\s*CREATE\s+TYPE\s+)(?!IF\b)", r"\1IF NOT EXISTS ", statement)
+
+
 def as_replacement(statement: str) -> str:
     """The statement with CREATE OR REPLACE."""
     head, rest = statement.split(None, 1)
@@ -231,15 +252,22 @@ def as_replacement(statement: str) -> str:
 
 
 def apply_removals(deployment: Deployment, plan: Plan, applied: Applied) -> Applied:
-    """Drop what no file creates any more, with its connectors; what others read first is dropped last."""
+    """Drop what no file creates any more, with its connectors, where a rebuild did not retire it."""
+    after = retire_removed(plan, applied)
+    if after is applied:
+        return applied
+    topics = {one.server_topic for one in after.retired if one.writes}
+    _remove_sinks(deployment, topics - after.written_topics())
+    after.save(deployment.settings, did="removed", details=_details(plan))
+    return drop_retired(deployment, after)
+
+
+def retire_removed(plan: Plan, applied: Applied) -> Applied:
+    """With what no file creates any more among what is to be dropped; the same when there is no such object."""
     removed = [applied.objects[one.name] for one in plan.of(Action.REMOVED) if one.name in applied.objects]
     if not removed:
         return applied
-    _remove_sinks(deployment, {one.server_topic for one in removed if one.writes})
-    retired = (*removed, *applied.retired)
-    applied = replace(_without(applied, plan.of(Action.REMOVED)), retired=retired)
-    applied.save(deployment.settings, did="removed", details=_details(plan))
-    return drop_retired(deployment, applied)
+    return replace(_without(applied, plan.of(Action.REMOVED)), retired=(*removed, *applied.retired))
 
 
 def _remove_sinks(deployment: Deployment, topics: set[str]) -> None:
@@ -261,17 +289,22 @@ def delete_sink(deployment: Deployment, connect: Connect, name: str) -> None:
 
 
 def drop_retired(deployment: Deployment, applied: Applied) -> Applied:
-    """Drop objects that nothing uses any more, and their topics."""
+    """Drop objects that nothing uses any more, and their topics where no other object writes them now."""
     if not applied.retired:
         return applied
-    drop_objects(deployment, applied.retired)
+    drop_objects(deployment, applied.retired, spared=applied.written_topics())
     applied = replace(applied, retired=())
     applied.save(deployment.settings, did="dropped what nothing uses any more")
     return applied
 
 
-def drop_objects(deployment: Deployment, doomed: tuple[AppliedObject, ...]) -> None:
-    """Terminate their queries, drop them, readers before what they read, and delete the topics they wrote."""
+def drop_objects(
+    deployment: Deployment, doomed: tuple[AppliedObject, ...], *, spared: Collection[str] = frozenset()
+) -> None:
+    """Terminate their queries, drop them, readers before what they read, and delete the topics they wrote.
+
+    ``spared`` are topics that stay.
+    """
     there = deployment.server.sources()
     order = readers_first(doomed)
     for one in order:
@@ -285,7 +318,7 @@ def drop_objects(deployment: Deployment, doomed: tuple[AppliedObject, ...]) -> N
                 if one.server_name in query.sinks:
                     deployment.server.execute(f"TERMINATE {query.query_id}")
             deployment.server.execute(f"DROP {one.kind} IF EXISTS {one.server_name}")
-    topics = [one.server_topic for one in order if one.writes]
+    topics = [one.server_topic for one in order if one.writes and one.server_topic not in spared]
     if topics:
         deployment.step("delete topics")
         deployment.admin.delete(topics)

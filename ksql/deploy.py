@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from ksql.apply import (
     Deployment,
     Progress,
-    adopt_pending,
+    apply_removals,
     apply_simple,
     ensure_base_topics,
     ensure_record_topic,
     read_plan,
+    take_up,
 )
 from ksql.files import Pipeline, read_pipeline
 from ksql.plan import Action, Plan
@@ -39,7 +40,8 @@ def plan_files(settings: Settings, forced: Sequence[str] = ()) -> tuple[Pipeline
     with KsqlServer(settings.ksql_url, settings.timeout_s) as server:
         validate(settings, pipeline, is_ksqlite=server.is_ksqlite(), lint_too=False)
         deployment = Deployment(settings, server, lambda _line: None)
-        return pipeline, read_plan(deployment, pipeline, Applied.load(settings), forced)
+        applied = take_up(deployment, Applied.load(settings), finish=False)
+        return pipeline, read_plan(deployment, pipeline, applied, forced)
 
 
 def apply_files(
@@ -60,20 +62,31 @@ def apply_files(
     with KsqlServer(settings.ksql_url, settings.timeout_s) as server:
         validate(settings, pipeline, is_ksqlite=server.is_ksqlite(), lint_too=lint_too)
         deployment = Deployment(settings, server, progress, checkpoint)
-        ensure_record_topic(deployment)
-        applied = adopt_pending(deployment, Applied.load(settings))
-        ensure_base_topics(deployment, applied)
+        return carry_out(deployment, pipeline, only_new=only_new, forced=forced)
+
+
+def carry_out(
+    deployment: Deployment, pipeline: Pipeline, *, only_new: bool = False, forced: Sequence[str] = ()
+) -> Deployed:
+    """Bring everything to what a pipeline that was validated says; see ``apply_files``."""
+    ensure_record_topic(deployment)
+    applied = take_up(deployment, Applied.load(deployment.settings), finish=True)
+    if not only_new and applied.retired and applied.rebuild is None:
+        # an object that comes back must not be taken for the one that is still to be dropped
+        applied = clean_up(deployment, applied)
+    ensure_base_topics(deployment, applied)
+    plan = read_plan(deployment, pipeline, applied, forced)
+    if only_new:
+        return _apply_new(deployment, pipeline, plan, applied)
+    if plan.abandons is not None:
+        applied = abandon(deployment, applied)
         plan = read_plan(deployment, pipeline, applied, forced)
-        if only_new:
-            return _apply_new(deployment, pipeline, plan, applied)
-        if plan.abandons is not None:
-            applied = abandon(deployment, applied)
-            plan = read_plan(deployment, pipeline, applied, forced)
-        applied = apply_simple(deployment, plan, applied)
-        applied = rebuild(deployment, plan, applied)
-        if plan.cleans or applied.retired:
-            clean_up(deployment, applied)
-        return Deployed(plan, None)
+    applied = apply_simple(deployment, plan, applied)
+    applied = rebuild(deployment, plan, applied)
+    applied = apply_removals(deployment, plan, applied)
+    if applied.retired:
+        clean_up(deployment, applied)
+    return Deployed(plan, None)
 
 
 def _apply_new(deployment: Deployment, pipeline: Pipeline, plan: Plan, applied: Applied) -> Deployed:
@@ -89,5 +102,5 @@ def _apply_new(deployment: Deployment, pipeline: Pipeline, plan: Plan, applied: 
     )
     apply_simple(deployment, now, applied)
     done = {one.name for one in now.objects}
-    left = replace(plan, objects=tuple(one for one in plan.objects if one.name not in done))
+    left = replace(plan, objects=tuple(one for one in plan.objects if one.name not in done), finishes=())
     return Deployed(plan, None if left.is_empty else left)

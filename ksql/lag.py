@@ -47,8 +47,8 @@ class Positions:
     def __init__(self, kafka: str) -> None:
         self._kafka = kafka
         self._admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0}, logger=_SILENT)
-        self._probed: dict[tuple[str, int], int] = {}
-        """Up to which offset a partition was found to hold no record, from where a group stood."""
+        self._probed: dict[tuple[str, int], tuple[int, int]] = {}
+        """Between which offsets a partition was found to hold no record."""
 
     def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
         """Every partition of the topics that exist."""
@@ -126,14 +126,16 @@ class Positions:
                 if starts is None:
                     starts = self.starts({topic for topic, _partition in targets})
                 at = starts.get(key, 0)
-            if at < target and self._probed.get(key, -1) < target:
+            probed = self._probed.get(key)
+            is_empty = probed is not None and probed[0] <= at and target <= probed[1]
+            if at < target and not is_empty:
                 records += target - at
                 open_ones.append((key, at, target))
         if open_ones and all(target - at <= _MARKERS for _key, at, target in open_ones):
             for key, at, target in open_ones:
                 if self._holds_a_record(key, at, target):
                     return Lag(records, done=False)
-                self._probed[key] = target
+                self._probed[key] = (at, target)
             return Lag(0, done=True)
         return Lag(records, done=not open_ones)
 

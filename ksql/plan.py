@@ -5,11 +5,12 @@ Pure logic: it is given the files, the record of what was applied, the server's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ksql.compare import same_statement
+from ksql.errors import FileError
 from ksql.files import Pipeline, PipelineObject
 from ksql.record import Applied, AppliedObject, versioned_name, versioned_topic
 from ksql.server import ServerSource
@@ -80,6 +81,8 @@ class Plan:
     """Version of an interrupted rebuild that the files no longer ask for."""
     cleans: tuple[str, ...]
     """Objects left over from a finished rebuild, to be dropped."""
+    finishes: tuple[str, ...] = ()
+    """Objects that an interrupted run created and may not have finished."""
 
     def of(self, *actions: Action) -> list[ObjectPlan]:
         """The objects with one of these actions."""
@@ -88,7 +91,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        left_over = self.resumes or self.abandons is not None or self.cleans
+        left_over = self.resumes or self.abandons is not None or self.cleans or self.finishes
         return not left_over and all(one.action is Action.UNCHANGED for one in self.objects)
 
     @property
@@ -122,10 +125,11 @@ def make_plan(
         one.name: _judge(one, applied, server, sizes, server_statements or {}, new_columns or {}, pipeline)
         for one in pipeline
     }
-    for name in forced:
+    for name in forced or _begun_as_it_stands(pipeline, applied):
         if verdicts[name][0] in {Action.UNCHANGED, Action.IN_PLACE}:
             verdicts[name] = (Action.REBUILT, "asked for")
-    rebuilt = _closure(pipeline, verdicts, topics)
+    just_made = {one.name for one in applied.pending}
+    rebuilt = _closure(pipeline, verdicts, topics, just_made)
     version = _version(pipeline, applied, rebuilt) if rebuilt else None
     later = at_version(version) if version is not None and at_version is not None else pipeline
     objects = []
@@ -150,6 +154,7 @@ def make_plan(
         resumes=resumes,
         abandons=pending["version"] if pending is not None and not resumes else None,
         cleans=tuple(one.server_name for one in applied.retired),
+        finishes=tuple(one.server_name for one in applied.pending),
     )
 
 
@@ -168,6 +173,8 @@ def _judge(  # noqa: PLR0917 - the arguments of make_plan, in its order
             if one.writes and sizes.get(one.topic):
                 return Action.REBUILT, f"topic {one.topic} holds records already: it would append to them"
             return Action.NEW, "not there yet"
+        if any(old.server_name == one.name for old in applied.retired):
+            return Action.REBUILT, "it was removed, and is still to be dropped"
         if len(one.statements) == 1 and same_statement(one.create.node, server_statements.get(one.name, "")):
             return Action.UNCHANGED, "runs already; nobody recorded it"
         return Action.REBUILT, "the server runs something else under this name, and nobody recorded it"
@@ -192,7 +199,13 @@ def _judge(  # noqa: PLR0917 - the arguments of make_plan, in its order
 
 def _changed(one: PipelineObject, before: AppliedObject) -> tuple[Action, str]:
     if one.kind == "TYPE":
-        return Action.REBUILT, "the type changed"
+        raise FileError(
+            one.create.file,
+            one.create.line,
+            None,
+            f"Type {one.name} is in use as it was applied, and what uses it keeps that. "
+            "Give the changed type a new name, and use that name where it is meant.",
+        )
     if one.writes:
         return Action.REBUILT, "the query changed: past results would differ"
     if _only_adds_columns(one, before):
@@ -224,10 +237,15 @@ def _settings_change(one: PipelineObject, before: AppliedObject, pipeline: Pipel
     return Action.REBUILT, f"{words}: results may differ"
 
 
-def _closure(pipeline: Pipeline, verdicts: Mapping[str, tuple[Action, str]], topics: Topics) -> dict[str, str]:
-    """Every object that must be made anew, with the reason for those that were not changed themselves."""
+def _closure(
+    pipeline: Pipeline, verdicts: Mapping[str, tuple[Action, str]], topics: Topics, just_made: Collection[str]
+) -> dict[str, str]:
+    """Every object that must be made anew, with the reason for those that were not changed themselves.
+
+    What an unfinished run made (``just_made``) still holds all that it wrote, like what is new.
+    """
     reasons = {name: reason for name, (action, reason) in verdicts.items() if action is Action.REBUILT}
-    is_new = {name for name, (action, _reason) in verdicts.items() if action is Action.NEW}
+    is_new = {name for name, (action, _reason) in verdicts.items() if action is Action.NEW} | set(just_made)
     while True:
         before = len(reasons)
         for one in pipeline:
@@ -258,12 +276,25 @@ def _upstream_to_refill(
 def _version(pipeline: Pipeline, applied: Applied, rebuilt: Mapping[str, str]) -> int:
     """The number of this rebuild: the interrupted one's when the files still ask for it, otherwise the next."""
     pending = applied.rebuild
-    if pending is not None:
+    if pending is not None and not pending.get("is_abandoned"):
         wanted = {name: _target_sums(pipeline.objects[name]) for name in rebuilt}
         begun = {entry["name"]: [entry["checksum"], dict(entry["settings"])] for entry in pending["objects"]}
         if wanted == begun:
             return int(pending["version"])
     return max(applied.highest_version, applied.tables_version, int(pending["version"]) if pending else 1) + 1
+
+
+def _begun_as_it_stands(pipeline: Pipeline, applied: Applied) -> list[str]:
+    """The objects of an interrupted rebuild when the files have every one of them as it was begun, otherwise none.
+
+    A rebuild that was asked for by name goes on like any other.
+    """
+    pending = applied.rebuild
+    if pending is None or pending.get("is_abandoned"):
+        return []
+    begun = {entry["name"]: [entry["checksum"], dict(entry["settings"])] for entry in pending["objects"]}
+    there = all(name in pipeline.objects and _target_sums(pipeline.objects[name]) == of for name, of in begun.items())
+    return list(begun) if there else []
 
 
 def _target_sums(one: PipelineObject) -> list[object]:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from connectors.apply import run_connectors
 from connectors.client import Connect
 from connectors.files import SinkConnector, read_connectors, version_of
-from ksql.apply import Deployment, create, delete_sink, drop_objects, drop_retired
+from ksql.apply import Deployment, create, delete_sink, drop_objects, drop_retired, retire_removed
 from ksql.errors import ToolError
 from ksql.lag import Lag, Offsets
 from ksql.plan import Action, Plan
@@ -66,7 +66,8 @@ def rebuild(deployment: Deployment, plan: Plan, applied: Applied) -> Applied:
         deployment.progress(f"version {version}: PostgreSQL shows it now")
     deployment.step("record the switch")
     old = [applied.objects[target.name] for target in targets if target.name in applied.objects]
-    after = replace(after, rebuild=None, retired=(*applied.retired, *old))
+    # what is removed may read what is replaced, or be read by it: both are dropped in one order
+    after = retire_removed(plan, replace(after, rebuild=None, retired=(*applied.retired, *old)))
     after.save(
         deployment.settings,
         did=f"switched to version {version}",
@@ -110,6 +111,10 @@ def abandon(deployment: Deployment, applied: Applied) -> Applied:
         after.save(deployment.settings, did=f"switched to version {version}")
         return clean_up(deployment, after)
     deployment.progress(f"version {version}: given up, the files ask for something else now")
+    # once something of it is dropped it must not be gone on with: its topics may still hold records
+    replace(applied, rebuild={**pending, "is_abandoned": True}).save(
+        deployment.settings, did=f"began to give version {version} up"
+    )
     with Connect(deployment.settings.connect_url, deployment.settings.timeout_s) as connect:
         for name in connect.names():
             found = version_of(name)

@@ -84,7 +84,7 @@ class Applied:
     rebuild: Mapping[str, Any] | None = None
     """The rebuild that was begun and is not finished, as rebuild.py keeps it."""
     pending: tuple[AppliedObject, ...] = ()
-    """Objects that a run set out to create or change and has not yet confirmed."""
+    """Objects that an unfinished run set out to create or change, or created."""
     retired: tuple[AppliedObject, ...] = ()
     """Objects that nothing uses any more and that are still to be dropped."""
     highest_version: int = 1
@@ -96,6 +96,10 @@ class Applied:
             if found.topic == topic and found.writes:
                 return found.server_topic
         return topic
+
+    def written_topics(self) -> frozenset[str]:
+        """Topics, as Kafka calls them, that objects in force write."""
+        return frozenset(one.server_topic for one in self.objects.values() if one.writes)
 
     def rename(self, statement: str) -> str:
         """The statement with the names in force of objects and topics where it calls them as the files do."""

@@ -54,15 +54,15 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         return int(text)
 
     return Settings(
-        kafka=environ.get("CHECKS_KAFKA", default.kafka),
-        registry_url=environ.get("CHECKS_REGISTRY_URL", default.registry_url).rstrip("/"),
-        connect_url=environ.get("CHECKS_CONNECT_URL", default.connect_url).rstrip("/"),
-        ksql_url=environ.get("CHECKS_KSQL_URL", default.ksql_url).rstrip("/"),
-        database_owner_url=environ.get("CHECKS_DATABASE_OWNER_URL", default.database_owner_url),
+        kafka=environ.get("CHECKS_KAFKA") or default.kafka,
+        registry_url=(environ.get("CHECKS_REGISTRY_URL") or default.registry_url).rstrip("/"),
+        connect_url=(environ.get("CHECKS_CONNECT_URL") or default.connect_url).rstrip("/"),
+        ksql_url=(environ.get("CHECKS_KSQL_URL") or default.ksql_url).rstrip("/"),
+        database_owner_url=environ.get("CHECKS_DATABASE_OWNER_URL") or default.database_owner_url,
         partitions=number("CHECKS_PARTITIONS"),
         replication_factor=number("CHECKS_REPLICATION"),
         timeout_s=float(number("CHECKS_APPLY_TIMEOUT_S") or default.timeout_s),
-        ksql_dir=Path(environ.get("CHECKS_KSQL_DIR", default.ksql_dir)),
-        schemas_dir=Path(environ.get("CHECKS_SCHEMAS_DIR", default.schemas_dir)),
-        connectors_dir=Path(environ.get("CHECKS_CONNECTORS_DIR", default.connectors_dir)),
+        ksql_dir=Path(environ.get("CHECKS_KSQL_DIR") or default.ksql_dir),
+        schemas_dir=Path(environ.get("CHECKS_SCHEMAS_DIR") or default.schemas_dir),
+        connectors_dir=Path(environ.get("CHECKS_CONNECTORS_DIR") or default.connectors_dir),
     )

@@ -25,6 +25,8 @@ def plan_text(plan: Plan, *, with_unchanged: bool = False) -> str:
         lines.append(f"The interrupted rebuild of version {plan.version} is carried on.")
     if plan.cleans:
         lines.append(f"Left over from the last rebuild, to be dropped: {', '.join(plan.cleans)}.")
+    if plan.finishes:
+        lines.append(f"Created by an interrupted run, to be finished: {', '.join(plan.finishes)}.")
     shown = [one for one in plan.objects if with_unchanged or one.action is not Action.UNCHANGED]
     rows = []
     for one in shown:
@@ -53,6 +55,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "resumes": plan.resumes,
         "abandons": plan.abandons,
         "cleans": list(plan.cleans),
+        "finishes": list(plan.finishes),
         "objects": [
             {
                 "name": one.name,

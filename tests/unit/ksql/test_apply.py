@@ -1,11 +1,13 @@
 """The order in which objects are dropped: a server refuses to drop what another object still reads."""
 
+from pathlib import Path
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksql.apply import readers_first
+from ksql.apply import as_optional, readers_first, takes_all_columns
+from ksql.files import read_pipeline
 from ksql.record import AppliedObject
 
 
@@ -50,3 +52,22 @@ def test_no_object_comes_before_a_reader_of_it(drawn: list[tuple[int, int, set[i
     for place, one in enumerate(order):
         for later in order[place + 1 :]:
             assert not (one.name in later.reads and later.version >= one.version)
+
+
+def test_only_a_stream_without_columns_of_its_own_follows_the_registry(tmp_path: Path) -> None:
+    """One that names some of the topic's fields asked for no others: a new one is no change to it."""
+    with_topic = "WITH (KAFKA_TOPIC='checks', VALUE_FORMAT='AVRO');\n"
+    (tmp_path / "10.sql").write_text(
+        f"CREATE STREAM follows (check_key STRING KEY) {with_topic}"
+        f"CREATE STREAM names (check_key STRING KEY, place_id STRING) {with_topic}"
+        "CREATE TYPE money AS STRUCT<amount DECIMAL(10,2)>;\n",
+        "utf-8",
+    )
+    pipeline = read_pipeline(tmp_path)
+    assert [one.name for one in pipeline if takes_all_columns(one)] == ["FOLLOWS"]
+
+
+def test_a_type_is_created_only_where_it_is_not() -> None:
+    """However the statement is written."""
+    assert as_optional("create  type money AS DOUBLE") == "create  type IF NOT EXISTS money AS DOUBLE"
+    assert as_optional("CREATE TYPE IF NOT EXISTS money AS DOUBLE") == "CREATE TYPE IF NOT EXISTS money AS DOUBLE"
