@@ -1,6 +1,7 @@
 """Puts the application together: one setting, controller or dependency a line."""
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -50,6 +51,8 @@ from analytics_api.users.controllers import UsersController
 log = structlog.get_logger("analytics_api.app")
 
 MOST_BODY_BYTES = 1024 * 1024
+# The folders of files have no folders in them.
+_FILE_NAME = re.compile(r"/?[A-Za-z0-9_.-]{1,100}")
 ABOUT = """
 Exact analytics over purchase checks.
 
@@ -126,7 +129,7 @@ def build(settings: Settings) -> Litestar:
             "status_reader": _provide(status_reader),
             "interval": Provide(provide_interval),
         },
-        before_request=bodies.check,
+        before_request=_check,
         exception_handlers={**problems.HANDLERS, NotFoundException: _nowhere},
         plugins=[DecimalNumbers()],
         lifespan=[lifespan],
@@ -157,6 +160,14 @@ def build(settings: Settings) -> Litestar:
         logging_config=None,
         debug=False,
     )
+
+
+async def _check(request: Request[Any, Any, Any]) -> None:
+    """Refuse a file's name that the file system would stumble over (404), and a body that does not fit."""
+    name = request.path_params.get("file_path")
+    if name is not None and not _FILE_NAME.fullmatch(str(name)):
+        raise NotFoundException
+    await bodies.check(request)
 
 
 def _nowhere(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:

@@ -19,6 +19,8 @@ async def check(request: Request[Any, Any, Any]) -> None:
         return
     try:
         msgspec.json.decode(await request.body(), type=field.annotation)
+        # Litestar keeps this for the handler: read later, deeper in the stack, it could still be nested too deep.
+        await request.json()
     except msgspec.ValidationError as error:
         found = _AT.match(str(error))
         message, path = (found[1], found[2]) if found else (str(error), "")
@@ -31,5 +33,5 @@ async def check(request: Request[Any, Any, Any]) -> None:
             "The body does not fit; errors lists what is wrong.",
             errors=[FieldError(pointer=pointer, detail=detail)],
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Problem(400, "The body is not valid JSON.") from None

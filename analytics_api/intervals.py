@@ -82,7 +82,7 @@ def parse(from_: str | None, to: str | None, zone: ZoneInfo) -> Interval:
 
 def parse_moment(text: str, zone: ZoneInfo) -> dt.datetime:
     """Read an ISO 8601 date or time as UTC; without an offset it is in `zone`. Raises ValueError with a sentence."""
-    if match := _LOST_PLUS.match(text):
+    if match := _LOST_PLUS.fullmatch(text):
         text = f"{match[1]}+{match[2]}"
     if not text.isascii() or len(text) > 40:
         raise ValueError("This is no ISO 8601 time; write one like 2024-02-07T12:00:00 or 2024-02-07T12:00:00+03:00.")

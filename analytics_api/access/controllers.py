@@ -114,12 +114,12 @@ class AuthController(Controller):
         guards=[requires_user],
         security=SECURITY,
         summary="Make a personal API token",
-        responses=documented(400, 401, 409, 422, 503),
+        responses=documented(400, 401, 403, 409, 422, 503),
     )
     async def add_token(
         self, request: Request[Any, Any, Any], access: NamedDependency[Access], data: JSONBody[NewApiToken]
     ) -> CreatedApiToken:
-        """For scripts: acts with the account's roles of the moment until it expires. Shown this once."""
+        """For scripts: acts with the account's roles of the moment until it expires. Shown once; 403 to API tokens."""
         return await access.add_api_token(request.user, data, address=address_of(request))
 
     @delete(

@@ -84,12 +84,17 @@ async def count(connection: AsyncConnection[Any], attempts: list[tuple[Limit, st
 
 
 async def forgive(connection: AsyncConnection[Any], attempts: list[tuple[Limit, str]]) -> None:
-    """Take attempts back that turned out good."""
+    """Take attempts back that turned out good; the rows are locked in the order of `count`."""
     await connection.execute(
         """
+        WITH w AS MATERIALIZED (
+            SELECT a.limit_name, a.subject FROM app.attempts a
+            JOIN unnest(%(names)s::text[], %(subjects)s::text[]) AS n(name, subject)
+              ON a.limit_name = n.name AND a.subject = n.subject
+            ORDER BY a.limit_name, a.subject FOR UPDATE OF a
+        )
         UPDATE app.attempts a SET attempts = greatest(a.attempts - 1, 0)
-        FROM unnest(%(names)s::text[], %(subjects)s::text[]) AS n(name, subject)
-        WHERE a.limit_name = n.name AND a.subject = n.subject
+        FROM w WHERE a.limit_name = w.limit_name AND a.subject = w.subject
         """,
         {
             "names": [limit.name for limit, _ in attempts],

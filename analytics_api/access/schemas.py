@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-USERNAME_PATTERN = r"^[A-Za-z0-9_\u00C0-\u024F\u0400-\u04FF][A-Za-z0-9_.@+\-\u00C0-\u024F\u0400-\u04FF]{1,63}$"
+# Python's $ also stands before a line break at the end; the lookahead forbids it in OpenAPI's dialect too.
+USERNAME_PATTERN = r"^[A-Za-z0-9_\u00C0-\u024F\u0400-\u04FF][A-Za-z0-9_.@+\-\u00C0-\u024F\u0400-\u04FF]{1,63}(?!\n)$"
 Username = Annotated[
     str,
     Meta(

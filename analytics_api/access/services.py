@@ -55,19 +55,12 @@ class Access:
 
     async def login(self, username: str, password: str, *, address: str) -> TokenPair:
         """Sign in for REST. Raises Problem 401 for whatever is wrong, 429 after too many attempts."""
-        user_id, name = await self._check_login(username, password, address=address)
-        now = dt.datetime.now(dt.UTC)
-        async with self.database.transaction() as connection:
-            session_id, secret = await self._open_session(connection, user_id, kind="api", address=address)
-            await audit.record(connection, "login", actor=name, target=name, address=address)
-        return self._pair(user_id, session_id, secret, now)
+        user_id, session_id, secret = await self._sign_in(username, password, kind="api", address=address)
+        return self._pair(user_id, session_id, secret, dt.datetime.now(dt.UTC))
 
     async def login_page(self, username: str, password: str, *, address: str) -> str:
         """Sign in for pages; gives the secret of the browser's cookie. Raises as `login` does."""
-        user_id, name = await self._check_login(username, password, address=address)
-        async with self.database.transaction() as connection:
-            _, secret = await self._open_session(connection, user_id, kind="page", address=address)
-            await audit.record(connection, "login", actor=name, target=name, address=address, details={"by": "page"})
+        _, _, secret = await self._sign_in(username, password, kind="page", address=address)
         return secret
 
     async def refresh(self, refresh_token: str, *, address: str) -> TokenPair:
@@ -135,8 +128,9 @@ class Access:
             raise Problem(422, "The password cannot be changed; errors says why.", errors=errors)
         password_hash = await self.passwords.hash(password1)
         async with self.database.transaction() as connection:
-            await counting.forgive(connection, attempts)
+            # The account's row before the attempts, as signing in does: they wait for each other but never deadlock.
             await set_password(connection, account.user_id, password_hash, keep_session=account.session_id)
+            await counting.forgive(connection, attempts)
             await audit.record(
                 connection, "password_changed", actor=account.username, target=account.username, address=address
             )
@@ -152,10 +146,20 @@ class Access:
             return [ApiToken(**row) for row in await found.fetchall()]
 
     async def add_api_token(self, account: Account, wanted: NewApiToken, *, address: str) -> CreatedApiToken:
-        """Make a personal API token; its secret is shown this once. Raises Problem 409 when there are too many."""
+        """Make a personal API token; its secret is shown this once.
+
+        Raises Problem 403 (asked for with an API token), 401 (the session has ended), 409 (there are too many).
+        """
+        if account.session_id is None:
+            raise Problem(403, "An API token cannot make further tokens. Sign in with the password to make one.")
         secret = tokens.new_secret(tokens.API_TOKEN_PREFIX)
         async with self.database.transaction() as connection:
             await connection.execute("SELECT FROM app.users WHERE user_id = %s FOR UPDATE", (account.user_id,))
+            found = await connection.execute(
+                "SELECT FROM app.sessions WHERE session_id = %s AND revoked_at IS NULL", (account.session_id,)
+            )
+            if not found.rowcount:
+                raise unauthorized("The token is not valid any more; sign in again.")
             found = await connection.execute(
                 "SELECT count(*) AS n FROM app.api_tokens"
                 " WHERE user_id = %s AND revoked_at IS NULL AND expires_at > now()",
@@ -203,41 +207,52 @@ class Access:
                 address=address,
             )
 
-    async def _check_login(self, username: str, password: str, *, address: str) -> tuple[int, str]:
+    async def _sign_in(self, username: str, password: str, *, kind: str, address: str) -> tuple[int, UUID, str]:
+        """Check the password and open a session: the user's id, the session's, its secret. Raises as `login` does."""
         attempts = [(self.limits.login_user, username_key(username)), (self.limits.login_address, address)]
         async with self.database.connection() as connection:
             await counting.count(connection, [*attempts, (self.limits.login_overall, "")])
             found = await connection.execute(
-                "SELECT user_id, username, password_hash, is_active FROM app.users WHERE username_key = %s",
+                "SELECT user_id, username, password_hash, password_changed_at, is_active FROM app.users"
+                " WHERE username_key = %s",
                 (username_key(username).replace("\0", "\ufffd").encode("utf-8", "replace").decode(),),
             )
             row = await found.fetchone()
         is_right = await self.passwords.verify(password, row["password_hash"] if row else None)
+        opened = None
         async with self.database.transaction() as connection:
-            if row is None or not is_right or not row["is_active"]:
+            if row and is_right and await _is_as_read(connection, row):
+                await counting.forgive(connection, attempts)
+                opened = await self._open_session(connection, row["user_id"], kind=kind, address=address)
+                name, details = row["username"], {"by": "page"} if kind == "page" else None
+                await audit.record(connection, "login", actor=name, target=name, address=address, details=details)
+            else:
+                if row is None:
+                    reason = "no such user"
+                elif not is_right:
+                    reason = "password"
+                else:
+                    reason = "changed meanwhile" if row["is_active"] else "deactivated"
                 await audit.record(
                     connection,
                     "login_failed",
                     target=row["username"] if row else None,
-                    details={"reason": "no such user" if row is None else "deactivated" if is_right else "password"},
+                    details={"reason": reason},
                     address=address,
                 )
-            else:
-                await counting.forgive(connection, attempts)
-                await connection.execute(
-                    "UPDATE app.users SET last_login_at = now() WHERE user_id = %s", (row["user_id"],)
-                )
-        if row is None or not is_right or not row["is_active"]:
+        if row is None or opened is None:
             raise unauthorized("The user name or the password is wrong.")
         if self.passwords.needs_rehash(row["password_hash"]):
-            await self._rehash(row["user_id"], password)
-        return row["user_id"], row["username"]
+            await self._rehash(row["user_id"], password, row["password_hash"])
+        return row["user_id"], *opened
 
-    async def _rehash(self, user_id: int, password: str) -> None:
+    async def _rehash(self, user_id: int, password: str, old_hash: str) -> None:
         password_hash = await self.passwords.hash(password)
         async with self.database.connection() as connection:
+            # Not where the password was changed meanwhile: the old one would be good again.
             await connection.execute(
-                "UPDATE app.users SET password_hash = %s WHERE user_id = %s", (password_hash, user_id)
+                "UPDATE app.users SET password_hash = %s WHERE user_id = %s AND password_hash = %s",
+                (password_hash, user_id, old_hash),
             )
 
     async def _open_session(
@@ -276,6 +291,15 @@ def me(account: Account) -> Me:
         created_at=account.created_at,
         last_login_at=account.last_login_at,
     )
+
+
+async def _is_as_read(connection: AsyncConnection[Any], row: dict[str, Any]) -> bool:
+    # Locks the account: while the password was checked it may have been changed, or the account deactivated.
+    found = await connection.execute(
+        "UPDATE app.users SET last_login_at = now() WHERE user_id = %s AND is_active AND password_changed_at = %s",
+        (row["user_id"], row["password_changed_at"]),
+    )
+    return found.rowcount == 1
 
 
 def check_new_password(password1: str, password2: str, username: str) -> list[FieldError]:

@@ -16,6 +16,9 @@ from analytics_api.settings import Settings
 
 log = structlog.get_logger("analytics_api.forwarding")
 
+SNIFFED_BYTES = 64 * 1024
+"""So much of a body is searched for its first character; one of more spaces than that goes on as a single check."""
+
 _PASSED_ON = ("content-type", "content-encoding", "content-length")
 _PASSED_BACK = ("retry-after",)
 _AWAY = "Intake does not answer; nothing was taken that it did not confirm. Sending again is safe."
@@ -31,11 +34,7 @@ class Intake:
     async def forward(self, request: Request[Any, Any, Any]) -> Response[Any]:
         """Send the body to intake: a list to the batch, anything else to the single check. Raises Problem 503."""
         chunks = request.stream()
-        first = b""
-        async for chunk in chunks:
-            first += chunk
-            if first.strip():
-                break
+        first = await _beginning(chunks)
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         headers["x-request-id"] = str(structlog.contextvars.get_contextvars().get("request_id", ""))
         if self.settings.intake_key:
@@ -75,6 +74,16 @@ class Intake:
         return answer.status_code, answer.text
 
 
+async def _beginning(chunks: AsyncIterator[bytes]) -> bytes:
+    """The chunks up to the first that has more than spaces, or up to SNIFFED_BYTES; the others stay in `chunks`."""
+    first = bytearray()
+    async for chunk in chunks:
+        first += chunk
+        if chunk.strip() or len(first) >= SNIFFED_BYTES:
+            break
+    return bytes(first)
+
+
 def _is_batch(first: bytes, headers: dict[str, str]) -> bool:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in {"application/x-ndjson", "application/ndjson", "application/jsonl"}:
@@ -84,7 +93,7 @@ def _is_batch(first: bytes, headers: dict[str, str]) -> bool:
         if encoding in {"gzip", "x-gzip"}:
             first = zlib.decompressobj(wbits=31).decompress(first, 64)
         elif encoding == "zstd":
-            first = zstandard.ZstdDecompressor().decompressobj().decompress(first)[:64]
+            first = zstandard.ZstdDecompressor().stream_reader(first).read(64)
     except (zlib.error, zstandard.ZstdError):
         return False
     return first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["

@@ -24,6 +24,7 @@ from analytics_api.pages.view import View
 from analytics_api.problems import FieldError, Problem, invalid
 from analytics_api.snapshots import services as snapshots
 from analytics_api.snapshots.services import SnapshotTaker
+from analytics_api.status.controllers import CONNECTOR_PATTERN
 from analytics_api.status.lag import Lags
 from analytics_api.status.services import StatusReader
 from analytics_api.users import services as users
@@ -212,7 +213,7 @@ class PipelinePages(Controller):
         request: Request[Any, Any, Any],
         status_reader: NamedDependency[StatusReader],
         database: NamedDependency[Database],
-        name: Annotated[str, PathParameter(max_length=200, pattern=r"^[A-Za-z0-9_.-]+$")],
+        name: Annotated[str, PathParameter(max_length=200, pattern=CONNECTOR_PATTERN)],
     ) -> Response[Any]:
         """Restart a connector and its failed tasks."""
         await status_reader.restart(name)

@@ -15,6 +15,8 @@ LEFT, TOP, WIDTH, HEIGHT, BOTTOM = 68, 10, 412, 130, 20
 MOST_TICKS = 8
 MOST_HOURS = 8 * 24
 MOST_DAYS = 400
+# Hours from one look at the clock to the next: few enough that no day or month is stepped over.
+STRIDES = {"hour": 1, "day": 12, "month": 12 * 24}
 
 
 @dataclass
@@ -79,7 +81,8 @@ def series(hours: Sequence[HourFigures], period: Period, formats: Formats) -> Se
         local = moment.astimezone(formats.zone).replace(hour=0, minute=0, fold=0)
         return (local.replace(day=1) if step == "month" else local).astimezone(dt.UTC)
 
-    starts = list(dict.fromkeys(begin(period.start + HOUR * number) for number in range(count)))
+    looks = [*range(0, count, STRIDES[step]), count - 1]
+    starts = list(dict.fromkeys(begin(period.start + HOUR * number) for number in looks))
     places = {start: place for place, start in enumerate(starts)}
     found: dict[dt.datetime, Bucket] = {}
     for hour in hours:

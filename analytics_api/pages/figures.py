@@ -18,7 +18,7 @@ from analytics_api.figures.schemas import HourFigures
 from analytics_api.figures.services import Moment
 from analytics_api.pages import charts, periods, zones
 from analytics_api.pages.periods import Choice, Period
-from analytics_api.pages.sessions import page_analyst
+from analytics_api.pages.sessions import page_analyst, path_of
 from analytics_api.pages.view import View
 from analytics_api.pages.watch import Watch
 from analytics_api.snapshots import services as snapshots
@@ -156,7 +156,7 @@ class FiguresPages(Controller):
             total = await services.place(reading, at, period.interval, place_id)
             before = await services.total(reading, period.before, place_ids=[place_id])
             hours = await _hours(reading, at, period, [place_id])
-        selection = Selection(period, view.zone.key, path=request.scope["path"].rstrip("/") + "/", place_ids=())
+        selection = Selection(period, view.zone.key, path=path_of(request).rstrip("/") + "/")
         return view.page(
             "analytics.html",
             mark=mark,

@@ -7,9 +7,12 @@ from zoneinfo import ZoneInfo
 
 from analytics_api import intervals
 from analytics_api.intervals import HOUR, Interval
+from analytics_api.problems import FieldError, Problem
 
 Choice = Literal["today", "yesterday", "week", "month", "own"]
 CHOICES: tuple[Choice, ...] = ("today", "yesterday", "week", "month")
+# Twenty years have at most 7305 days, and clocks may have been put back meanwhile.
+LONGEST = dt.timedelta(days=7305, hours=12)
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,17 @@ class Period:
 def choose(choice: Choice, zone: ZoneInfo, now: dt.datetime, *, from_: str = "", to: str = "") -> Period:
     """The period of a choice. What is not over yet is compared with as many hours of the one before.
 
-    Raises Problem 422 when one's own bounds are no whole hours.
+    Raises Problem 422 when one's own bounds are no whole hours, or more than 20 years apart.
     """
     if choice == "own" and from_ and to:
         own = intervals.parse(from_, to, zone)
+        if own.start and own.end and own.end - own.start > LONGEST:
+            detail = "The interval is longer than 20 years; choose a shorter one."
+            raise Problem(
+                422,
+                "The interval does not fit; errors lists what is wrong.",
+                errors=[FieldError(pointer="/from", detail=detail)],
+            )
         before = own.before()
         if own.start and own.end and before and before.start and before.end:
             return Period("own", own.start, own.end, before.start, before.end)
@@ -60,7 +70,9 @@ def choose(choice: Choice, zone: ZoneInfo, now: dt.datetime, *, from_: str = "",
         return Period(choice, _hour(first), end, _hour(earlier), stop)
     days = 7 if choice == "week" else 1
     start, earlier = _hour(_days(today, 1 - days)), _hour(_days(today, 1 - 2 * days))
-    return Period("week" if days == 7 else "today", start, end, earlier, earlier + (end - start))
+    # A day of 25 hours has one more than the day before it.
+    stop = min(earlier + (end - start), start)
+    return Period("week" if days == 7 else "today", start, end, earlier, stop)
 
 
 def _days(midnight: dt.datetime, days: int) -> dt.datetime:

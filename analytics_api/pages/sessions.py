@@ -118,9 +118,14 @@ def sign_in_address(connection: Connection) -> str:
     """The sign-in page, which leads back to the address that was asked for."""
     if connection.scope.get("method") != "GET":
         return "/"
-    path = connection.scope["path"]
+    path = path_of(connection)
     query = connection.scope.get("query_string", b"").decode("latin-1")
     return f"/?next={quote(path + ('?' + query if query else ''), safe='')}"
+
+
+def path_of(connection: Connection) -> str:
+    """The path that was asked for as an address holds it: the server hands it on decoded."""
+    return quote(connection.scope["path"], safe="/")
 
 
 def local_address(address: str | None, default: str) -> str:

@@ -98,7 +98,7 @@ class View:
         """A page from `template`."""
         request = self.request
         token = sessions.csrf_token(request)
-        path = request.scope["path"].rstrip("/") + "/"
+        path = sessions.path_of(request).rstrip("/") + "/"
         query = request.scope.get("query_string", b"").decode("latin-1")
         html = (
             environment()

@@ -72,7 +72,7 @@ class Reconciler:
                 await connection.execute("SET LOCAL statement_timeout = '5min'")
                 lag = dt.timedelta(seconds=self.settings.reconcile_lag_s)
                 before = self.clock() - lag
-                since = last.started_at - 2 * lag if last and not last.note else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+                since = _unknown_since(last, lag)
                 if is_at_end:
                     differences, waiting = await comparison.compare(connection, before=before, unknown_since=since)
                 else:
@@ -193,6 +193,13 @@ async def latest(database: Database) -> Reconciliation | None:
         found = await connection.execute("SELECT details FROM app.reconcile_runs ORDER BY run_id DESC LIMIT 1")
         row = await found.fetchone()
     return msgspec.convert(row["details"], Reconciliation) if row else None
+
+
+def _unknown_since(last: Reconciliation | None, lag: dt.timedelta) -> dt.datetime:
+    """Since when hours must have changed to be looked at: all are, unless `last` looked and knew every one."""
+    if last is None or last.note or any(difference.kind == "unknown_hours" for difference in last.differences):
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return last.started_at - 2 * lag
 
 
 async def _fold_old_minutes(connection: Any, before: dt.datetime) -> None:  # noqa: ANN401  (psycopg's generic)

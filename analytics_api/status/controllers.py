@@ -15,6 +15,9 @@ from analytics_api.problems import documented
 from analytics_api.status.schemas import Status
 from analytics_api.status.services import StatusReader
 
+# Python's $ also stands before a line break at the end.
+CONNECTOR_PATTERN = r"^[A-Za-z0-9_.-]+(?!\n)$"
+
 
 class StatusController(Controller):
     """Whether the pipeline moves."""
@@ -41,7 +44,7 @@ class StatusController(Controller):
         request: Request[Any, Any, Any],
         status_reader: NamedDependency[StatusReader],
         database: NamedDependency[Database],
-        name: Annotated[str, PathParameter(max_length=200, pattern=r"^[A-Za-z0-9_.-]+$")],
+        name: Annotated[str, PathParameter(max_length=200, pattern=CONNECTOR_PATTERN)],
     ) -> None:
         """The connector and its failed tasks."""
         await status_reader.restart(name)

@@ -1,6 +1,7 @@
 """Signing in, refreshing, signing out; limits; changes that count from the next request on."""
 
 import asyncio
+import dataclasses
 import statistics
 import threading
 import time
@@ -12,9 +13,12 @@ import httpx
 import psycopg
 import pytest
 
+from analytics_api.access import accounts
+from analytics_api.access import limits as counting
 from analytics_api.access.keys import Keys, add
-from analytics_api.access.limits import Limits
+from analytics_api.access.limits import Limit, Limits
 from analytics_api.access.passwords import Passwords
+from analytics_api.access.schemas import NewApiToken
 from analytics_api.access.services import Access
 from analytics_api.db import Database
 from analytics_api.problems import Problem
@@ -147,6 +151,17 @@ def test_personal_api_tokens(client: httpx.Client) -> None:
     assert client.delete(address, headers=strangers).status_code == 404
     assert client.delete(address, headers=mine).status_code == 204
     assert client.get("/auth/me/", headers=bearer(secret)).status_code == 401
+
+
+def test_an_api_token_makes_no_further_tokens(client: httpx.Client) -> None:
+    """A token that leaked cannot outlive its revocation through tokens of its own."""
+    register(client, "minter")
+    mine = bearer(login(client, "minter")["token"])
+    made = client.post("/auth/tokens/", json={"name": "first"}, headers=mine).json()
+    refused = client.post("/auth/tokens/", json={"name": "second"}, headers=bearer(made["token"]))
+    assert refused.status_code == 403
+    assert "Sign in with the password" in refused.json()["detail"]
+    assert [item["name"] for item in client.get("/auth/tokens/", headers=mine).json()["items"]] == ["first"]
 
 
 @pytest.mark.parametrize(
@@ -300,6 +315,132 @@ def test_good_logins_do_not_use_the_limits_up(
         await pool.close()
 
     run(work())
+
+
+class Interrupted(Passwords):
+    """Something happens between the reading of a password's hash and the opening of the session."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__(2)
+        self.happens = happens
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        is_right = await super().verify(password, password_hash)
+        self.happens()
+        return is_right
+
+
+@pytest.mark.parametrize("change", ["is_active = false", "password_hash = 'new', password_changed_at = now()"])
+def test_a_change_during_the_login(
+    postgres: Postgres, new_database: Callable[[], str], tmp_path: Path, change: str
+) -> None:
+    """Whoever is deactivated or given a new password while signing in with the old one is not let in."""
+    name = new_database()
+
+    def happens() -> None:
+        with psycopg.connect(postgres.url(name)) as connection:
+            connection.execute(f"UPDATE app.users SET {change}")
+
+    async def work() -> None:
+        access, pool = access_over(postgres, name, tmp_path)
+        await pool.open()
+        await access.register("hurried", GOOD, GOOD, address="a")
+        slow = dataclasses.replace(access, passwords=Interrupted(happens))
+        for sign_in in (slow.login, slow.login_page):
+            with psycopg.connect(postgres.url(name)) as connection:
+                connection.execute("UPDATE app.users SET is_active = true")
+            with pytest.raises(Problem) as caught:
+                await sign_in("hurried", GOOD, address="a")
+            assert (caught.value.status, str(caught.value)) == (401, "The user name or the password is wrong.")
+        await pool.close()
+
+    run(work())
+    with psycopg.connect(postgres.url(name)) as connection:
+        assert connection.execute("SELECT count(*) FROM app.sessions").fetchone() == (0,)
+        assert connection.execute("SELECT last_login_at FROM app.users").fetchone() == (None,)
+        assert connection.execute("SELECT count(*) FROM app.audit WHERE action = 'login_failed'").fetchone() == (2,)
+
+
+def test_a_new_hash_does_not_undo_a_change(
+    postgres: Postgres, new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that hashes the password anew stores it; not where the password was changed meanwhile."""
+    name = new_database()
+    monkeypatch.setattr(Passwords, "needs_rehash", lambda *_: True)
+
+    def hashes() -> Any:
+        with psycopg.connect(postgres.url(name)) as connection:
+            return connection.execute("SELECT password_hash FROM app.users").fetchone()
+
+    async def work() -> None:
+        access, pool = access_over(postgres, name, tmp_path)
+        await pool.open()
+        await access.register("rehashed", GOOD, GOOD, address="a")
+        first = hashes()
+        await access.login("rehashed", GOOD, address="a")
+        assert hashes() != first
+        await access.login("rehashed", GOOD, address="a")
+        with psycopg.connect(postgres.url(name)) as connection:
+            connection.execute("UPDATE app.users SET password_hash = 'changed'")
+        await access._rehash(1, GOOD, "as it was read")
+        assert hashes() == ("changed",)
+        await pool.close()
+
+    run(work())
+
+
+def test_no_token_for_a_session_that_ended(postgres: Postgres, new_database: Callable[[], str], tmp_path: Path) -> None:
+    """A request that came in just before its session ended gets 401, not a token for months."""
+    name = new_database()
+
+    async def work() -> None:
+        access, pool = access_over(postgres, name, tmp_path)
+        await pool.open()
+        await access.register("leaving", GOOD, GOOD, address="a")
+        token = (await access.login("leaving", GOOD, address="a")).token
+        account = await accounts.by_header(pool, access.keys, f"Bearer {token}")
+        await access.add_api_token(account, NewApiToken("before"), address="a")
+        await access.logout(account, address="a")
+        with pytest.raises(Problem) as caught:
+            await access.add_api_token(account, NewApiToken("after"), address="a")
+        assert caught.value.status == 401
+        assert [item.name for item in await access.api_tokens(account)] == ["before"]
+        await pool.close()
+
+    run(work())
+
+
+def test_attempts_are_forgiven_in_the_order_of_counting(
+    postgres: Postgres, new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    """Who waits for the first row holds none of the later ones, so that parallel logins never deadlock."""
+    name = new_database()
+
+    async def work() -> None:
+        access, pool = access_over(postgres, name, tmp_path)
+        await pool.open()
+        attempts = [(access.limits.login_user, "ann"), (access.limits.login_address, "a")]
+        async with pool.connection() as connection:
+            await counting.count(connection, attempts)
+        for given in (attempts, attempts[::-1]):
+            with psycopg.connect(postgres.url(name)) as first:
+                first.execute("SELECT FROM app.attempts WHERE limit_name = 'login_address' FOR UPDATE")
+
+                async def forgive(given: list[tuple[Limit, str]] = given) -> None:
+                    async with pool.transaction() as connection:
+                        await counting.forgive(connection, given)
+
+                waiting = asyncio.create_task(forgive())
+                await asyncio.sleep(0.5)
+                assert not waiting.done()
+                with psycopg.connect(postgres.url(name)) as second:
+                    second.execute("SELECT FROM app.attempts WHERE limit_name = 'login_user' FOR UPDATE NOWAIT")
+            await waiting
+        await pool.close()
+
+    run(work())
+    with psycopg.connect(postgres.url(name)) as connection:
+        assert connection.execute("SELECT DISTINCT attempts FROM app.attempts").fetchall() == [(0,)]
 
 
 def test_a_window_passes(postgres: Postgres, new_database: Callable[[], str], tmp_path: Path) -> None:

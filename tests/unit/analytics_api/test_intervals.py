@@ -85,6 +85,13 @@ def test_an_empty_bound_is_refused(from_: str | None, to: str | None) -> None:
         parse(from_, to, ZoneInfo("UTC"))
 
 
+def test_the_longest_interval_that_is_read() -> None:
+    """Its days and edges stay within the calendar, so that REST may be asked for all of time."""
+    interval = parse("1970-01-01T01:00Z", "9989-12-31T23:00Z", ZONE)
+    assert interval.days() == (dt.datetime(1970, 1, 2, tzinfo=UTC), dt.datetime(9989, 12, 31, tzinfo=UTC))
+    assert len(interval.edges()) == 2
+
+
 def test_open_intervals() -> None:
     """Without a bound the days go on for ever on that side."""
     assert Interval().days() == (None, None)
