@@ -88,7 +88,7 @@ def test_a_snapshot_is_run_now(stack: Stack, browser: Any) -> None:
 
 
 def test_a_deactivated_user_is_out_at_the_next_request(stack: Stack, browser: Any) -> None:
-    """An open page asks to sign in, which is refused; another tick lets the same browser go on."""
+    """An open page asks to sign in, which is refused; after another tick signing in works again."""
     name = register(stack)
     admin, user = browser(), browser()
     sign_in(user, stack, name, PASSWORD, "/account/")
@@ -108,6 +108,8 @@ def test_a_deactivated_user_is_out_at_the_next_request(stack: Stack, browser: An
     admin.find_element(By.CSS_SELECTOR, tick).click()
     until_ticked(admin, tick, "true")
     user.get(f"{stack.analytics_url}/account/")
+    assert user.find_elements(By.NAME, "password"), "the session from before the deactivation is good again"
+    sign_in(user, stack, name, PASSWORD, "/account/")
     assert name in user.find_element(By.TAG_NAME, "h1").text
 
 

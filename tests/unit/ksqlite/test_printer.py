@@ -169,6 +169,11 @@ STATEMENTS = st.one_of(
 )
 
 
+LARGE = pytest.mark.filterwarnings("ignore:Generating overly large repr")
+"""The strategies are a whole grammar; hypothesis writes them out when it gives a draw up, which is no fault."""
+
+
+@LARGE
 @given(EXPRESSIONS)
 @settings(max_examples=60, deadline=None)
 def test_expressions_round_trip(expression: Any) -> None:
@@ -184,6 +189,7 @@ def test_types_round_trip(sql_type: Any) -> None:
     assert "`" in str(sql_type) or sql_type == parser.parse_type(str(sql_type))
 
 
+@LARGE
 @given(STATEMENTS)
 @settings(max_examples=60, deadline=None)
 def test_statements_round_trip(statement: Any) -> None:
