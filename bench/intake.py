@@ -277,7 +277,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one line of JSON last")
     parser.add_argument("--rounds", type=int, default=5, help="how often each load is sent (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each load lasts (3)")
-    parser.add_argument("--connections", type=int, default=64, help="connections of the load tool (64)")
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=256,
+        help="connections of the load tool (256: with 64 neither reaches its peak)",
+    )
     parser.add_argument(
         "--running", action="store_true", help="use the Kafka and registry of CHECKS_KAFKA, CHECKS_REGISTRY_URL"
     )
