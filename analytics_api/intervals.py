@@ -76,8 +76,13 @@ def parse(from_: str | None, to: str | None, zone: ZoneInfo) -> Interval:
     if not errors and start is not None and end is not None and start >= end:
         errors.append(FieldError(pointer="/from", detail="from must be earlier than to: the interval is half-open."))
     if errors:
-        raise Problem(422, "The interval does not fit; errors lists what is wrong.", errors=errors)
+        raise unfit(errors)
     return Interval(start, end)
+
+
+def unfit(errors: list[FieldError]) -> Problem:
+    """422 for an interval with these errors."""
+    return Problem(422, "The interval does not fit; errors lists what is wrong.", errors=errors)
 
 
 def parse_moment(text: str, zone: ZoneInfo) -> dt.datetime:

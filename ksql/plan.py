@@ -276,11 +276,8 @@ def _upstream_to_refill(
 def _version(pipeline: Pipeline, applied: Applied, rebuilt: Mapping[str, str]) -> int:
     """The number of this rebuild: the interrupted one's when the files still ask for it, otherwise the next."""
     pending = applied.rebuild
-    if pending is not None and not pending.get("is_abandoned"):
-        wanted = {name: _target_sums(pipeline.objects[name]) for name in rebuilt}
-        begun = {entry["name"]: [entry["checksum"], dict(entry["settings"])] for entry in pending["objects"]}
-        if wanted == begun:
-            return int(pending["version"])
+    if pending is not None and _begun(applied) == {name: _target_sums(pipeline.objects[name]) for name in rebuilt}:
+        return int(pending["version"])
     return max(applied.highest_version, applied.tables_version, int(pending["version"]) if pending else 1) + 1
 
 
@@ -289,12 +286,17 @@ def _begun_as_it_stands(pipeline: Pipeline, applied: Applied) -> list[str]:
 
     A rebuild that was asked for by name goes on like any other.
     """
-    pending = applied.rebuild
-    if pending is None or pending.get("is_abandoned"):
-        return []
-    begun = {entry["name"]: [entry["checksum"], dict(entry["settings"])] for entry in pending["objects"]}
+    begun = _begun(applied)
     there = all(name in pipeline.objects and _target_sums(pipeline.objects[name]) == of for name, of in begun.items())
     return list(begun) if there else []
+
+
+def _begun(applied: Applied) -> dict[str, list[object]]:
+    """What an interrupted rebuild makes, by name as `_target_sums` gives it; nothing when none can be gone on with."""
+    pending = applied.rebuild
+    if pending is None or pending.get("is_abandoned"):
+        return {}
+    return {entry["name"]: [entry["checksum"], dict(entry["settings"])] for entry in pending["objects"]}
 
 
 def _target_sums(one: PipelineObject) -> list[object]:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from analytics_api import intervals
 from analytics_api.intervals import HOUR, Interval
-from analytics_api.problems import FieldError, Problem
+from analytics_api.problems import FieldError
 
 Choice = Literal["today", "yesterday", "week", "month", "own"]
 CHOICES: tuple[Choice, ...] = ("today", "yesterday", "week", "month")
@@ -45,11 +45,7 @@ def choose(choice: Choice, zone: ZoneInfo, now: dt.datetime, *, from_: str = "",
         own = intervals.parse(from_, to, zone)
         if own.start and own.end and own.end - own.start > LONGEST:
             detail = "The interval is longer than 20 years; choose a shorter one."
-            raise Problem(
-                422,
-                "The interval does not fit; errors lists what is wrong.",
-                errors=[FieldError(pointer="/from", detail=detail)],
-            )
+            raise intervals.unfit([FieldError(pointer="/from", detail=detail)])
         before = own.before()
         if own.start and own.end and before and before.start and before.end:
             return Period("own", own.start, own.end, before.start, before.end)
